@@ -34,18 +34,22 @@ struct fixture {
 	struct model now, frozen, done;
 	struct tree_image image, done_image;
 	struct pinned pins[3];
-	int step;	/* of the checkpoint: 0 none, 1 frozen, 2 written */
-	bool clean;	/* no change since the freeze */
-	bool may_grow;	/* when page ids are short */
+	int step;      /* of the checkpoint: 0 none, 1 frozen, 2 written */
+	bool clean;    /* no change since the freeze */
+	bool may_grow; /* when page ids are short */
 	uint32_t sorted[IDS];
 	uint32_t keys, value_max;
 };
+
+static bool long_keys; /* that differ at their ends: few children per branch, high trees */
 
 static struct bytes key_of(uint8_t *buf, uint32_t id)
 {
 	struct rnd r = rnd_of(id);
 	size_t len = id % 17 == 0 ? rnd_between(&r, 1, TREE_KEY_MAX) : rnd_between(&r, 8, 40);
 
+	if (long_keys)
+		len = TREE_KEY_MAX;
 	memset(buf, 'k', len);
 	if (len < 8) {
 		rnd_fill(&r, buf, len);
@@ -53,7 +57,7 @@ static struct bytes key_of(uint8_t *buf, uint32_t id)
 	}
 	if (len >= 8)
 		put_be32(buf + len - 4, (uint32_t)rnd_next(&r) % 4096 * 4096 + id);
-	if (len >= 12)
+	if (len >= 12 && !long_keys)
 		put_be32(buf + 4, id % 7);
 	return bytes_of(buf, len);
 }
@@ -78,7 +82,8 @@ static void open_tree(struct fixture *f, const struct tree_image *image)
 	assert_int_equal(tree_open(&f->config, image, &f->t), VS_OK);
 }
 
-static struct fixture *fixture_new(uint64_t seed, uint32_t frames, uint32_t keys, uint32_t value_max)
+static struct fixture *fixture_new(uint64_t seed, uint32_t frames, uint32_t keys,
+				   uint32_t value_max)
 {
 	struct fixture *f = calloc(1, sizeof *f);
 	uint32_t n = 0;
@@ -86,7 +91,8 @@ static struct fixture *fixture_new(uint64_t seed, uint32_t frames, uint32_t keys
 	assert_non_null(f);
 	f->rnd = rnd_of(seed);
 	f->m = env_mem_new(seed);
-	f->config = (struct tree_config){env_mem_env(f->m), "tree", (uint64_t)frames * TREE_PAGE, 64};
+	f->config =
+		(struct tree_config){env_mem_env(f->m), "tree", (uint64_t)frames * TREE_PAGE, 64};
 	f->keys = keys;
 	f->value_max = value_max;
 	f->may_grow = true;
@@ -391,23 +397,6 @@ static void run_random(uint64_t seed, uint32_t frames, uint32_t keys, uint32_t v
 	fixture_free(f);
 }
 
-/* E10 .. E19 */
-static void test_random(void **state)
-{
-	static const struct {
-		uint32_t frames, keys, value_max, steps;
-	} runs[] = {
-		{64, IDS, 300, 12000},	{64, 400, TREE_VALUE_MAX, 6000}, {128, IDS, 1000, 6000},
-		{1000, IDS, 300, 6000}, {64, 40, TREE_VALUE_MAX, 4000}, {64, 8, 10, 2000}, {300, IDS, TREE_VALUE_MAX, 10000},
-	};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++)
-		for (uint64_t seed = 1; seed <= 2; seed++)
-			run_random(seed, runs[i].frames, runs[i].keys, runs[i].value_max,
-				   runs[i].steps);
-}
-
 /* A tree of all keys, checkpointed. */
 static struct fixture *filled(uint32_t keys, uint32_t value)
 {
@@ -430,6 +419,66 @@ static void delete_all(struct fixture *f, int order)
 		assert_true(prepare(f, &f->sorted[at], 1, 0));
 		del(f, f->sorted[at]);
 	}
+}
+
+/* E10 .. E19 */
+static void run_all(void)
+{
+	static const struct {
+		uint32_t frames, keys, value_max, steps;
+	} runs[] = {
+		{64, IDS, 300, 12000},
+		{64, 400, TREE_VALUE_MAX, 6000},
+		{128, IDS, 1000, 6000},
+		{1000, IDS, 300, 6000},
+		{64, 40, TREE_VALUE_MAX, 4000},
+		{64, 8, 10, 2000},
+		{300, IDS, TREE_VALUE_MAX, 10000},
+	};
+
+	const char *seeds = getenv("TREE_SEEDS"); /* more than the two, by hand */
+	uint64_t last = seeds ? strtoull(seeds, NULL, 10) : 2;
+
+	for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++)
+		for (uint64_t seed = 1; seed <= last; seed++)
+			run_random(seed, runs[i].frames, runs[i].keys, runs[i].value_max,
+				   runs[i].steps);
+}
+
+static void test_random(void **state)
+{
+	(void)state;
+	run_all();
+}
+
+static void test_random_high(void **state)
+{
+	(void)state;
+	long_keys = true;
+	run_all();
+	long_keys = false;
+}
+
+/* Ascending keys fill every page; a tree of four levels comes and goes. */
+static void test_high(void **state)
+{
+	struct fixture *f;
+	struct tree_stats s;
+
+	(void)state;
+	long_keys = true;
+	f = filled(IDS, TREE_VALUE_MAX);
+	tree_stats(f->t, &s);
+	assert_int_equal(f->done_image.height, 3);
+	assert_true(s.used_pages < IDS / 3 * 47 / 46 + 6);
+	delete_all(f, 2);
+	tree_check(f->t);
+	reopen(f);
+	delete_all(f, 1);
+	assert_true(f->keys > 2000);
+	compare(f, NULL, &f->now);
+	fixture_free(f);
+	long_keys = false;
 }
 
 /* Sequential inserts fill pages; deleting all in any order leaves an empty tree. */
@@ -547,7 +596,8 @@ static void test_flip(void **state)
 		off = all.ref[i].page * TREE_PAGE;
 		for (uint64_t end = off + TREE_PAGE; off < end; off++) {
 			env_mem_flip(f->m, "tree", off, (uint8_t)(1u << off % 8));
-			assert_int_equal(tree_page_read(f->t, all.ref[i], buf), VS_ERR_CORRUPT_PAGE);
+			assert_int_equal(tree_page_read(f->t, all.ref[i], buf),
+					 VS_ERR_CORRUPT_PAGE);
 			env_mem_flip(f->m, "tree", off, (uint8_t)(1u << off % 8));
 		}
 	}
@@ -648,6 +698,43 @@ static void test_write_fails(void **state)
 	}
 }
 
+/* A pin holds what it sees and not what came and went since (E12). */
+static void test_pins(void **state)
+{
+	struct fixture *f = filled(1000, 300);
+	struct tree_pin *pin[17];
+	struct tree_config config = f->config;
+	struct tree_stats before, after;
+	struct model seen;
+	struct tree *empty;
+
+	(void)state;
+	config.name = "dir/tree";
+	assert_int_equal(config.env->ops->mkdir(config.env, "dir"), VS_OK);
+	assert_int_equal(tree_open(&config, NULL, &empty), VS_OK);
+	assert_int_equal(tree_pin(empty, &pin[0]), VS_ERR_NOENT);
+	tree_close(empty);
+	for (int i = 0; i < 16; i++)
+		assert_int_equal(tree_pin(f->t, &pin[i]), VS_OK);
+	assert_int_equal(tree_pin(f->t, &pin[16]), VS_ERR_BUSY);
+	seen = f->now;
+	f->pins[0].pin = pin[0];
+	tree_stats(f->t, &before);
+	for (int i = 0; i < 600; i++) {
+		change(f, false);
+		step(f);
+	}
+	compare(f, pin[0], &seen);
+	for (int i = 0; i < 16; i++)
+		tree_unpin(f->t, pin[i]);
+	f->pins[0].pin = NULL;
+	while (f->step || !f->clean)
+		step(f);
+	tree_stats(f->t, &after);
+	assert_true(after.file_pages < 4 * before.used_pages + 64);
+	fixture_free(f);
+}
+
 /* A page read before its position was used again does not get in the way (E12, E14). */
 static void test_stale_install(void **state)
 {
@@ -676,11 +763,12 @@ static void test_stale_install(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_random),	    cmocka_unit_test(test_empty_again),
-		cmocka_unit_test(test_cursor),	    cmocka_unit_test(test_verify),
-		cmocka_unit_test(test_flip),	    cmocka_unit_test(test_bad_image),
-		cmocka_unit_test(test_full),	    cmocka_unit_test(test_write_fails),
-		cmocka_unit_test(test_stale_install),
+		cmocka_unit_test(test_random),        cmocka_unit_test(test_random_high),
+		cmocka_unit_test(test_high),          cmocka_unit_test(test_empty_again),
+		cmocka_unit_test(test_cursor),        cmocka_unit_test(test_verify),
+		cmocka_unit_test(test_flip),          cmocka_unit_test(test_bad_image),
+		cmocka_unit_test(test_full),          cmocka_unit_test(test_write_fails),
+		cmocka_unit_test(test_stale_install), cmocka_unit_test(test_pins),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

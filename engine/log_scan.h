@@ -1,0 +1,60 @@
+/*
+ * log_scan: read the records of one segment in file order, following the
+ * chain; and look for records that vouch for a missing one.
+ *
+ * Bytes read here are from outside: nothing about them is asserted.
+ *
+ * Thread rule: one thread per scan object; the file stays open meanwhile.
+ */
+#ifndef VS_ENGINE_LOG_SCAN_H
+#define VS_ENGINE_LOG_SCAN_H
+
+#include "engine/record.h"
+
+/* The last record, as the next one refers to it. */
+struct log_chain {
+	uint32_t prev_crc;
+	uint64_t index, term;
+	bool any; /* not known: the first record found is taken */
+};
+
+struct log_scan {
+	struct env *env;
+	struct env_file *file;
+	uint64_t cluster_id, segment;
+	uint8_t kind;
+	uint32_t bytes; /* of the segment */
+	uint32_t off;   /* where the next record is looked for */
+	struct log_chain chain;
+	uint64_t bytes_read;
+	uint8_t *buf; /* window [buf_off, buf_off + buf_len) of the file */
+	uint32_t buf_off, buf_len, buf_cap;
+};
+
+/* VS_ERR_NOMEM. */
+enum vs_err VS_MUST_USE log_scan_init(struct log_scan *s, struct env *env, uint64_t cluster_id);
+void log_scan_fini(struct log_scan *s);
+/* Go on at off in another segment (or the same); the chain stays as it is. */
+void log_scan_seek(struct log_scan *s, struct env_file *file, uint64_t segment, uint8_t kind,
+		   uint32_t bytes, uint32_t off);
+
+/*
+ * The next record of the chain, its meta and table verified and borrowed until
+ * the next call; *r its header.  VS_ERR_END: none stands at s->off nor at the
+ * block boundary behind it.  VS_ERR_IO_READ.
+ */
+enum vs_err VS_MUST_USE log_scan_next(struct log_scan *s, struct record *r, struct log_record *out);
+
+/* Compare the data of rec with its table.  VS_ERR_CORRUPT_RECORD, VS_ERR_IO_READ. */
+enum vs_err VS_MUST_USE log_scan_data(struct log_scan *s, const struct log_record *rec);
+
+/*
+ * Whether a valid record header of this segment at or behind s->off, at any
+ * multiple of 8, carries a synced_index >= index.  With probe, the search
+ * ends behind the first window when no record of the segment is in it: a
+ * spare that was never used need not be read whole.  VS_ERR_IO_READ.
+ */
+enum vs_err VS_MUST_USE log_scan_vouched(struct log_scan *s, uint64_t index, bool probe,
+					 bool *vouched);
+
+#endif
