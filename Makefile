@@ -130,6 +130,7 @@ $(PROG_FILES): $(B)/%: $(B)/libtools.a $(B)/libfs.a $(LOW)
 $(foreach p,$(PROGS),$(eval $(B)/$(p): $(OBJ)/tools/$(subst -,_,$(p)).o))
 $(TESTS_LOW): $(B)/%: $(OBJ)/%.o $(TEST) $(LOW)
 	$(link) -lcmocka $(LIBS)
+$(B)/tests/crash/test_alloc_fail: LINK_FLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 $(TESTS_FS): $(B)/%: $(OBJ)/%.o $(TEST) $(B)/libfs.a $(LOW)
 	$(link) -lcmocka $(FUSE_LIBS) $(LIBS)
 $(TESTS_TOOLS): $(B)/%: $(OBJ)/%.o $(TEST) $(B)/libtools.a $(B)/libfs.a $(LOW)

@@ -16,23 +16,7 @@
  * Files (names are relative to the env): "log/" holds slot files "%08x".  A
  * slot keeps its name for ever; which segment it holds is said by its first
  * block, so that recycling needs no rename (F47).  Segment ids count up and are
- * never used twice (F50).
- *
- * Segment format: block 0 (4 KiB) is the segment header (record.h): magic,
- * format version, cluster id, segment id, kind, segment size, header CRC.
- * Records follow from offset 4096.
- *
- * Record format (little-endian, starts 8-aligned):
- *    0 u32 magic "VSR1"   4 u8 version   5 u8 type   6 u16 flags (0)
- *    8 u64 cluster id    16 u64 segment id
- *   24 u64 term          32 u64 index    40 u64 synced_index
- *   48 u32 meta_len      52 u32 data_len
- *   56 u32 prev_crc (header_crc of the record before it in this log; 0 at birth)
- *   60 u32 meta_crc      64 u32 table_crc   68 u32 header_crc (of bytes 0..67)
- *   72 meta | table: a CRC32C for each 4 KiB block of data | data | zeros to 8
- * A length is believed only after header_crc verified.  Everything is covered:
- * the header by its CRC, meta and table by theirs, data by the table.  The CRCs
- * of meta and data are computed once, when the bytes enter the daemon.
+ * never used twice (F50).  The bytes of headers and records: record.h.
  *
  * Writing: bytes are written in whole 4 KiB blocks (the tail padded with
  * zeros).  Once a sync began, the next record starts at a fresh block, so a
@@ -41,20 +25,7 @@
  * that names the next segment, whose header is durable before the ROLL is
  * written (F52).
  *
- * Reading at start (log_open): fsync first, so that nothing is decided on
- * bytes that are not on disk (F66).  From the checkpoint's position follow the
- * chain: right cluster id, segment id, prev_crc, index = last + 1 (ROLL and
- * other records without index of their own repeat the last), term not
- * falling.  At a place inside a block the next 4 KiB boundary is tried first:
- * a record there that continues the chain was written after a restart which
- * dropped what still stands in between.  Where neither holds one, the log ends.
- * If any later record in this or a following segment (every multiple of 8 is
- * searched; a following segment only when its first 256 KiB hold a record of
- * its own) carries synced_index >= the index that is missing, the place is *damage*, not a torn
- * tail: VS_ERR_CORRUPT_LOG with the place in the report, and nothing is changed.  Data of records
- * at or below the last synced_index seen is not read; data above it is verified, and a mismatch
- * there is a torn tail.
- *
+ * Reading at start, and how a torn tail is told from damage: log_scan.h.
  * After log_open the caller starts a new term with a NOOP record, so that
  * stale records behind the end can never continue the chain.
  *

@@ -4,6 +4,20 @@
  *
  * Bytes read here are from outside: nothing about them is asserted.
  *
+ * Reading at start (log_open): fsync first, so that nothing is decided on
+ * bytes that are not on disk (F66).  From the checkpoint's position follow the
+ * chain: right cluster id, segment id, prev_crc, index = last + 1 (ROLL and
+ * other records without index of their own repeat the last), term not
+ * falling.  At a place inside a block the next 4 KiB boundary is tried first:
+ * a record there that continues the chain was written after a restart which
+ * dropped what still stands in between.  Where neither holds one, the log ends.
+ * If any later record in this or a following segment (every multiple of 8 is
+ * searched; a following segment only when its first 256 KiB hold a record of
+ * its own) carries synced_index >= the index that is missing, the place is *damage*, not a torn
+ * tail: VS_ERR_CORRUPT_LOG with the place in the report, and nothing is changed.  Data of records
+ * at or below the last synced_index seen is not read; data above it is verified, and a mismatch
+ * there is a torn tail.
+ *
  * Thread rule: one thread per scan object; the file stays open meanwhile.
  */
 #ifndef VS_ENGINE_LOG_SCAN_H

@@ -66,6 +66,7 @@ enum vs_err log_room(struct log *l, size_t meta_len, size_t data_len, bool use_r
 {
 	enum vs_err err = VS_OK;
 	uint32_t len, keep;
+	bool short_of;
 
 	if (meta_len > LOG_META_MAX || data_len > LOG_DATA_MAX)
 		return VS_ERR_TOOBIG;
@@ -74,12 +75,19 @@ enum vs_err log_room(struct log *l, size_t meta_len, size_t data_len, bool use_r
 		return VS_ERR_TOOBIG;
 	mutex_lock(&l->mutex);
 	keep = use_reserve ? 0 : l->config.reserve_segments;
+	/*
+	 * A segment that deletes took from the reserve is theirs: filled with new
+	 * data it would never come back, and in the end nothing could be deleted
+	 * on a full disk (F84).
+	 */
+	short_of =
+		l->spare_count < keep || (!fits(l->active, l->tail, len) && l->spare_count == keep);
 	if (l->stopped) {
 		err = VS_ERR_STOPPED;
 	} else if (!queue_has_room(l->filling,
 				   record_head_len((uint32_t)meta_len, (uint32_t)data_len))) {
 		err = VS_ERR_BUSY;
-	} else if (!fits(l->active, l->tail, len) && l->spare_count <= keep) {
+	} else if (short_of) {
 		/* said once for each log_prepare that failed: the next one tries again (P7) */
 		err = l->nospc ? VS_ERR_NOSPC : VS_ERR_BUSY;
 		l->nospc = false;

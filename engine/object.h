@@ -155,14 +155,23 @@ void object_txn_relink(struct txn *t, uint64_t bucket, struct bytes name,
 		       int64_t now_ns);
 
 /*
- * Replace [start, end) of a content: extents there are cut (or removed), then
- * e (may be NULL: a hole) is put.  Reads the present extents; the transaction
- * must be conditional on the object's record.  *alloc_delta += change of
- * allocated bytes.  start and end are multiples of OBJECT_BLOCK, or end is the
- * end of the file (UINT64_MAX: everything behind).  At most max_extents present
- * extents are touched, else VS_ERR_TOOBIG (do it in steps, or by switching
- * contents).  The chunk of e must carry its references already (txn_chunk).
+ * Put extents e[0..n), ascending and apart, into a content: what stood there
+ * is cut or removed, with to_end also everything behind the last one.  Each
+ * takes whole blocks.  Reads the present extents; the transaction must be
+ * conditional on the object's record, and have no other change of this
+ * content's extents.  *alloc_delta += change of allocated bytes.  At most
+ * max_extents present extents are touched, else VS_ERR_TOOBIG (do it in steps,
+ * or by switching contents).  The chunks carry their references already
+ * (txn_chunk, txn_ref).
  */
+enum vs_err VS_MUST_USE object_txn_extents(struct store *s, struct txn *t, uint64_t content,
+					   const struct object_extent *e, uint32_t n, bool to_end,
+					   uint32_t max_extents, int64_t *alloc_delta);
+/* Make [start, end), whole blocks (UINT64_MAX: everything behind), a hole; likewise. */
+enum vs_err VS_MUST_USE object_txn_hole(struct store *s, struct txn *t, uint64_t content,
+					uint64_t start, uint64_t end, uint32_t max_extents,
+					int64_t *alloc_delta);
+
 enum vs_err VS_MUST_USE object_txn_extent(struct store *s, struct txn *t, uint64_t content,
 					  uint64_t start, uint64_t end,
 					  const struct object_extent *e, uint32_t max_extents,

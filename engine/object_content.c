@@ -199,62 +199,133 @@ static void del_extent(struct txn *t, uint64_t content, const struct object_exte
 	txn_del(t, &k);
 }
 
-/* Take [start, end) out of e: what is left of it, and what that does to its chunk. */
-static void cut(struct txn *t, uint64_t content, const struct object_extent *e, uint64_t start,
-		uint64_t end, int64_t *alloc_delta)
+struct range {
+	uint64_t start, end;
+};
+
+static struct range range_of(const struct object_extent *e, uint32_t i, uint32_t n, bool to_end)
 {
-	uint64_t from = e->start > start ? e->start : start;
-	uint64_t until = e->end < end ? e->end : end;
-	struct object_extent left = *e, right = *e;
+	uint64_t end = (e[i].end + OBJECT_BLOCK - 1) / OBJECT_BLOCK * OBJECT_BLOCK;
+
+	return (struct range){e[i].start, to_end && i + 1 == n ? UINT64_MAX : end};
+}
+
+/* The piece [from, until) of x stays. */
+static void keep(struct txn *t, uint64_t content, const struct object_extent *x, uint64_t from,
+		 uint64_t until)
+{
+	struct object_extent piece = *x;
+
+	piece.start = from;
+	piece.end = until;
+	piece.skip += (uint32_t)(from - x->start);
+	put_extent(t, content, &piece);
+}
+
+/*
+ * Take the ranges r[0..n), ascending, out of x: what is left of it, and what
+ * that does to its chunk.
+ */
+static void cut(struct txn *t, uint64_t content, const struct object_extent *x,
+		const struct range *r, uint32_t n, int64_t *alloc_delta)
+{
+	uint64_t pos = x->start, kept = 0;
 	int32_t pieces = 0;
 	struct key k;
 
-	left.end = from;
-	right.start = until;
-	right.skip += (uint32_t)(until - e->start);
-	if (until == e->end)
-		del_extent(t, content, e); /* else the right piece takes its key */
-	if (left.start < left.end) {
-		put_extent(t, content, &left);
-		pieces++;
+	/* a piece that ends where x does takes its key */
+	if (n && r[n - 1].end >= x->end)
+		del_extent(t, content, x);
+	for (uint32_t i = 0; i <= n && pos < x->end; i++) {
+		uint64_t until = i < n && r[i].start < x->end ? r[i].start : x->end;
+
+		if (until > pos) {
+			keep(t, content, x, pos, until);
+			kept += until - pos;
+			pieces++;
+		}
+		pos = i < n && r[i].end > pos ? r[i].end : pos;
 	}
-	if (right.start < right.end) {
-		put_extent(t, content, &right);
-		pieces++;
-	}
-	key_chunk(&k, e->index, e->data_off);
+	key_chunk(&k, x->index, x->data_off);
 	if (pieces != 1)
 		txn_ref(t, &k, pieces - 1);
-	*alloc_delta -= (int64_t)(until - from);
+	*alloc_delta -= (int64_t)(x->end - x->start - kept);
+}
+
+/* Cut the ranges out of all extents they touch, each extent once. */
+static enum vs_err cut_all(struct store *s, struct txn *t, uint64_t content, const struct range *r,
+			   uint32_t n, uint32_t max_extents, int64_t *alloc_delta)
+{
+	uint64_t done = 0; /* extents that end here or before are dealt with */
+	uint32_t touched = 0;
+	struct extent_run run;
+
+	for (uint32_t i = 0; i < n; i++) {
+		vs_assert(r[i].start % OBJECT_BLOCK == 0 && r[i].start < r[i].end);
+		vs_assert(!i || r[i].start >= r[i - 1].end);
+		if (r[i].end <= done)
+			continue;
+		do {
+			uint64_t from = r[i].start > done ? r[i].start : done;
+			enum vs_err err = find_extents(s, content, from, r[i].end, &run);
+
+			if (err)
+				return err;
+			for (uint32_t x = 0; x < run.count; x++) {
+				uint32_t last = i;
+
+				if (++touched > max_extents)
+					return VS_ERR_TOOBIG;
+				while (last + 1 < n && r[last + 1].start < run.e[x].end)
+					last++;
+				cut(t, content, &run.e[x], r + i, last - i + 1, alloc_delta);
+				done = run.e[x].end;
+			}
+		} while (run.full);
+	}
+	return VS_OK;
+}
+
+enum vs_err object_txn_hole(struct store *s, struct txn *t, uint64_t content, uint64_t start,
+			    uint64_t end, uint32_t max_extents, int64_t *alloc_delta)
+{
+	struct range r = {start, end};
+	enum vs_err err = cut_all(s, t, content, &r, 1, max_extents, alloc_delta);
+
+	return err ? err : t->bad;
+}
+
+enum vs_err object_txn_extents(struct store *s, struct txn *t, uint64_t content,
+			       const struct object_extent *e, uint32_t n, bool to_end,
+			       uint32_t max_extents, int64_t *alloc_delta)
+{
+	struct range *r = calloc(n + 1, sizeof *r);
+	enum vs_err err;
+
+	if (!r)
+		return VS_ERR_NOMEM;
+	for (uint32_t i = 0; i < n; i++)
+		r[i] = range_of(e, i, n, to_end);
+	err = cut_all(s, t, content, r, n, max_extents, alloc_delta);
+	free(r);
+	for (uint32_t i = 0; i < n && !err; i++) {
+		put_extent(t, content, &e[i]);
+		*alloc_delta += (int64_t)(e[i].end - e[i].start);
+	}
+	return err ? err : t->bad;
 }
 
 enum vs_err object_txn_extent(struct store *s, struct txn *t, uint64_t content, uint64_t start,
 			      uint64_t end, const struct object_extent *e, uint32_t max_extents,
 			      int64_t *alloc_delta)
 {
-	uint64_t from = start;
-	uint32_t n = 0;
-	struct extent_run r;
+	enum vs_err err = object_txn_hole(s, t, content, start, end, max_extents, alloc_delta);
 
-	vs_assert(start % OBJECT_BLOCK == 0 && start < end);
-	do {
-		enum vs_err err = find_extents(s, content, from, end, &r);
-
-		if (err)
-			return err;
-		for (uint32_t i = 0; i < r.count; i++) {
-			if (++n > max_extents)
-				return VS_ERR_TOOBIG;
-			cut(t, content, &r.e[i], start, end, alloc_delta);
-			from = r.e[i].end;
-		}
-	} while (r.full);
-	if (e) {
-		vs_assert(e->start >= start && e->end <= end);
+	if (!err && e) {
 		put_extent(t, content, e);
 		*alloc_delta += (int64_t)(e->end - e->start);
 	}
-	return t->bad;
+	return err ? err : t->bad;
 }
 
 enum vs_err object_txn_drop_content(struct store *s, struct txn *t, uint64_t content)

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #define STEP_EXTENTS 512u /* removed per transaction */
+#define STEP_LESS 8u      /* divides that, on a full disk */
 #define SWEEP_BATCH 64u
 
 struct first_keys {
@@ -54,11 +55,11 @@ static bool drop_extent(void *arg, struct bytes key, struct bytes value)
 	return ++d->count < d->max && !d->t->bad;
 }
 
-enum vs_err object_gc_step(struct store *s, bool *more, uint64_t *contents, uint64_t *bytes)
+static enum vs_err gc_step(struct store *s, uint32_t max, bool *more, uint64_t *contents,
+			   uint64_t *bytes)
 {
 	struct first_keys f = {.max = 1};
-	uint32_t most = (store_changes_max(s) - 2) / 2;
-	struct drop d = {.max = most < STEP_EXTENTS ? most : STEP_EXTENTS};
+	struct drop d = {.max = max};
 	struct store_stats before, after;
 	struct store_result res;
 	struct key prefix, extents;
@@ -93,6 +94,20 @@ enum vs_err object_gc_step(struct store *s, bool *more, uint64_t *contents, uint
 	txn_fini(&t);
 	*more = err == VS_OK || err == VS_ERR_COND;
 	return err == VS_ERR_COND ? VS_OK : err;
+}
+
+enum vs_err object_gc_step(struct store *s, bool *more, uint64_t *contents, uint64_t *bytes)
+{
+	uint32_t most = (store_changes_max(s) - 2) / 2;
+	uint32_t max = most < STEP_EXTENTS ? most : STEP_EXTENTS;
+	enum vs_err err;
+
+	/* A tree that cannot grow may have room for a small transaction only (F84). */
+	do {
+		err = gc_step(s, max, more, contents, bytes);
+		max /= STEP_LESS;
+	} while (err == VS_ERR_NOSPC && max);
+	return err;
 }
 
 /* --- sessions --- */

@@ -1,7 +1,19 @@
 /*
  * record: the bytes of log records and segment headers, and nothing else.
  *
- * Record format: see log.h.  Segment header (little-endian, the first bytes of
+ * Record format (little-endian, starts 8-aligned):
+ *    0 u32 magic "VSR1"   4 u8 version   5 u8 type   6 u16 flags (0)
+ *    8 u64 cluster id    16 u64 segment id
+ *   24 u64 term          32 u64 index    40 u64 synced_index
+ *   48 u32 meta_len      52 u32 data_len
+ *   56 u32 prev_crc (header_crc of the record before it in this log; 0 at birth)
+ *   60 u32 meta_crc      64 u32 table_crc   68 u32 header_crc (of bytes 0..67)
+ *   72 meta | table: a CRC32C for each 4 KiB block of data | data | zeros to 8
+ * A length is believed only after header_crc verified.  Everything is covered:
+ * the header by its CRC, meta and table by theirs, data by the table.  The CRCs
+ * of meta and data are computed once, when the bytes enter the daemon.
+ *
+ * Segment header (little-endian, the first bytes of
  * block 0, the rest of the block is zero; all in the first sector, so that a
  * torn write leaves the old or the new one):
  *    0 u32 magic "VSS1"   4 u8 version   5 u8 kind   6 u16 flags (0)

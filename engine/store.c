@@ -38,6 +38,13 @@ static enum vs_err judge_page(struct tree_ref miss, enum vs_err err)
 	return err == VS_ERR_CORRUPT_PAGE && !again ? VS_OK : err;
 }
 
+enum vs_err store_judge(struct store *s, enum vs_err err)
+{
+	if (vs_err_class(err) == VS_CLASS_FATAL && err != VS_ERR_IO_READ)
+		store_stop(s, err);
+	return err;
+}
+
 enum vs_err store_fault(struct store *s, struct tree_ref miss)
 {
 	uint8_t *buf = malloc(TREE_PAGE);
@@ -110,12 +117,21 @@ static enum vs_err relieve(struct store *s)
 	return err;
 }
 
-enum vs_err store_help(struct store *s, enum vs_err why, struct tree_ref miss, bool use_reserve,
-		       bool *relieved)
+/* Page ids are short and the file cannot grow: a checkpoint frees what died since the last one. */
+static enum vs_err free_pages(struct store *s)
+{
+	uint64_t changed;
+
+	rwlock_rdlock(&s->lock);
+	changed = s->since_records;
+	rwlock_unlock(&s->lock);
+	return changed ? store_ckpt_relieve(s) : VS_ERR_NOSPC;
+}
+
+enum vs_err store_help(struct store *s, enum vs_err why, struct tree_ref miss, bool *relieved)
 {
 	enum vs_err err;
 
-	(void)use_reserve;
 	switch (why) {
 	case VS_ERR_MISS:
 		return store_fault(s, miss);
@@ -128,7 +144,7 @@ enum vs_err store_help(struct store *s, enum vs_err why, struct tree_ref miss, b
 		if (*relieved)
 			return VS_ERR_NOSPC;
 		*relieved = true;
-		return relieve(s);
+		return free_pages(s);
 	default:
 		return why;
 	}
@@ -202,6 +218,8 @@ static enum vs_err propose(struct store *s, const struct txn *t, const uint8_t *
 		err = propose_once(s, t, table, out, &miss, &in_log);
 		rwlock_unlock(&s->lock);
 		if (!err) {
+			if (t->lazy)
+				return VS_OK;
 			err = log_write(s->log, out->index);
 			return err ? store_stop(s, err) : VS_OK;
 		}
@@ -210,9 +228,9 @@ static enum vs_err propose(struct store *s, const struct txn *t, const uint8_t *
 		if (err != VS_ERR_MISS && err != VS_ERR_BUSY && err != VS_ERR_NOSPC)
 			return err;
 		err = in_log ? help_log(s, err, &log_relieved)
-			     : store_help(s, err, miss, t->use_reserve, &relieved);
+			     : store_help(s, err, miss, &relieved);
 		if (err)
-			return err;
+			return store_judge(s, err);
 	}
 }
 
@@ -229,7 +247,8 @@ enum vs_err store_propose(struct store *s, const struct txn *t, struct store_res
 	size_t need = 4u * (size_t)checksum_blocks(t->data.len);
 	enum vs_err err;
 
-	vs_assert(!s->read_only);
+	vs_assert(!s->read_only &&
+		  !(t->lazy && t->data.len)); /* data is borrowed until it is written */
 	if (t->bad)
 		return t->bad;
 	if (t->changes > store_changes_max(s))
@@ -253,12 +272,18 @@ enum vs_err store_sync(struct store *s, uint64_t index)
 {
 	enum vs_err err = log_sync(s->log, index);
 
-	return err ? store_stop(s, err) : VS_OK;
+	if (err)
+		return store_stop(s, err);
+	/* another file of the store may have failed: nothing is acknowledged any more (F54) */
+	return atomic_load(&s->stopped) ? VS_ERR_STOPPED : VS_OK;
 }
 
 void store_sync_async(struct store *s, struct log_waiter *w)
 {
-	log_sync_async(s->log, w);
+	if (atomic_load(&s->stopped))
+		w->done(w, VS_ERR_STOPPED);
+	else
+		log_sync_async(s->log, w);
 }
 
 uint64_t store_last_index(struct store *s)
@@ -306,7 +331,12 @@ static enum vs_err next_id_block(struct store *s, uint64_t *first)
 		err = store_propose(s, &t, &res);
 	} while (err == VS_ERR_COND);
 	txn_fini(&t);
-	return err;
+	/*
+	 * Durable before the first id is given out: after power loss the block
+	 * would be given out again, and a handle kept elsewhere (NFS) would name
+	 * another file.
+	 */
+	return err ? err : store_sync(s, res.index);
 }
 
 enum vs_err store_new_ids(struct store *s, uint32_t count, uint64_t *first)
@@ -547,7 +577,7 @@ enum vs_err store_space(struct store *s, struct store_space *out)
 	tree_stats(s->tree, &tree);
 	rwlock_unlock(&s->lock);
 	log_stats(s->log, &log);
-	data = (log.segments - log.free_segments - log.spare_segments) * s->segment_bytes;
+	data = log.segments * s->segment_bytes;
 	out->garbage_bytes = data > out->live_bytes ? data - out->live_bytes : 0;
 	out->used_bytes = out->live_bytes + tree.used_pages * TREE_PAGE;
 	/* what deletes, checkpoints and cleaning need is never offered */
@@ -588,8 +618,7 @@ void store_stats(struct store *s, struct store_stats *out)
 	tree_stats(s->tree, &out->tree);
 	rwlock_unlock(&s->lock);
 	log_stats(s->log, &out->log);
-	data = (out->log.segments - out->log.free_segments - out->log.spare_segments) *
-	       s->segment_bytes;
+	data = out->log.segments * s->segment_bytes;
 	out->garbage_bytes = data > out->live_bytes ? data - out->live_bytes : 0;
 	mutex_lock(&s->ckpt_mutex);
 	out->checkpoints = s->ckpt_done;

@@ -31,7 +31,8 @@ struct store_config {
 	struct env *env;        /* outlives the store */
 	uint64_t cache_bytes;   /* tree cache */
 	uint32_t chunk_bytes;   /* new stores only: 64 KiB..4 MiB, power of two; 0 = 1 MiB */
-	uint32_t segment_bytes; /* new stores only: 0 = 64 MiB; at least 4 chunks */
+	uint32_t segment_bytes; /* new stores only: 0 = 64 MiB, less on a small disk; at least 4
+				   chunks */
 	bool create;            /* make a new store when the directory holds none */
 	bool read_only;         /* reserved for offline tools: nothing is written */
 };
@@ -74,6 +75,9 @@ struct store_result {
  * transaction.  The state changed when and only when VS_OK is returned, except
  * that after VS_ERR_STOPPED and _IO_WRITE the process must end (restart tells).
  * VS_ERR_COND, _NOSPC, _TOOBIG, _NOMEM, _STOPPED.
+ *
+ * A lazy transaction (t->lazy, without data) is visible but only queued: it is
+ * written with the next one that is not, or with the next sync.
  */
 enum vs_err VS_MUST_USE store_propose(struct store *s, const struct txn *t,
 				      struct store_result *out);

@@ -111,6 +111,13 @@ static enum vs_err move_chunk(struct store *s, uint64_t id, struct moved *m, uin
 	put_le32(meta + 8, m->data_off);
 	m->len = c.len;
 	err = log_value_append(s->log, bytes_of(meta, sizeof meta), buf, c.len, c.table, &m->to);
+	if (err == VS_ERR_NOSPC) {
+		/* the spares are used up, which need not mean the disk is; one more is enough */
+		err = log_prepare(s->log);
+		if (!err || err == VS_ERR_NOSPC)
+			err = log_value_append(s->log, bytes_of(meta, sizeof meta), buf, c.len,
+					       c.table, &m->to);
+	}
 	*bytes += err ? 0 : c.len;
 	return err;
 }
@@ -158,7 +165,7 @@ static enum vs_err switch_places(struct store *s, const struct victim *v)
 		err = switch_run(s, v, &i, &miss);
 		rwlock_unlock(&s->lock);
 		if (err)
-			err = store_help(s, err, miss, true, &relieved);
+			err = store_help(s, err, miss, &relieved);
 		if (err)
 			return err;
 	}
@@ -170,19 +177,24 @@ static enum vs_err clean_segment(struct store *s, uint64_t id, uint64_t *moved)
 	struct victim v = {.id = id};
 	uint8_t *buf = malloc(s->chunk_bytes);
 	uint32_t bad_off;
+	bool full = false;
 	enum vs_err err = buf ? VS_OK : VS_ERR_NOMEM;
 
 	if (!err)
 		err = log_walk(s->log, id, collect, &v, &bad_off);
-	for (uint32_t i = 0; i < v.count && !err; i++)
+	for (uint32_t i = 0; i < v.count && !err && !full; i++) {
 		err = move_chunk(s, id, &v.chunks[i], buf, moved);
+		full = err == VS_ERR_NOSPC;
+		err = full ? VS_OK : err;
+	}
+	/* what was moved before the disk was full stays moved: the next attempt has less to do */
 	if (!err)
 		err = log_value_sync(s->log);
 	if (!err)
 		err = switch_places(s, &v);
 	free(v.chunks);
 	free(buf);
-	return err;
+	return !err && full ? VS_ERR_NOSPC : err;
 }
 
 /*

@@ -21,8 +21,7 @@ void store_prepare(struct store *s)
 
 	if (!atomic_load(&s->stopped) && log_wants_prepare(s->log))
 		err = log_prepare(s->log);
-	if (vs_err_class(err) == VS_CLASS_FATAL)
-		store_stop(s, err);
+	store_judge(s, err);
 }
 
 bool store_maintain(struct store *s)
@@ -40,8 +39,7 @@ bool store_maintain(struct store *s)
 		err = object_gc_step(s, &more, &contents, &bytes);
 	if (!err && !more)
 		err = store_clean_step(s, false, &cleaned, &moved);
-	if (vs_err_class(err) == VS_CLASS_FATAL)
-		store_stop(s, err);
+	store_judge(s, err);
 	return !err && (more || cleaned);
 }
 
@@ -204,16 +202,21 @@ static enum vs_err mark_and_sweep(struct store *s, const struct store_progress *
 enum vs_err store_gc(struct store *s, const struct store_progress *p, struct store_gc_result *out)
 {
 	uint64_t cleaned = 1, done = 0;
+	struct store_stats before, after;
 	bool more = true;
 	enum vs_err err = VS_OK;
 
 	memset(out, 0, sizeof *out);
+	store_stats(s, &before);
 	while (!err && more) {
 		err = object_gc_step(s, &more, &out->contents, &out->bytes_freed);
 		done++;
 		if (!err && !step(p, done, done + 1))
 			err = VS_ERR_INTR;
 	}
+	store_stats(s, &after);
+	if (before.chunks > after.chunks)
+		out->chunks_freed = before.chunks - after.chunks;
 	if (!err)
 		err = mark_and_sweep(s, p, out);
 	while (!err && cleaned) {
@@ -221,6 +224,9 @@ enum vs_err store_gc(struct store *s, const struct store_progress *p, struct sto
 		cleaned = 0;
 		if (!err)
 			err = store_clean_step(s, true, &cleaned, &out->bytes_moved);
+		/* on a full disk cleaning ends here; what was collected stays collected */
+		if (err == VS_ERR_NOSPC)
+			err = VS_OK;
 		out->segments_cleaned += cleaned;
 		done++;
 		if (!err && !step(p, done, done + 1))

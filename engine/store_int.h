@@ -74,6 +74,11 @@ struct store_pin {
 
 /* Record that the device failed; returns err. */
 enum vs_err store_stop(struct store *s, enum vs_err err);
+/*
+ * Stop if err says that the device failed; returns err.  A failed read does
+ * not: nothing that was acknowledged depends on it.
+ */
+enum vs_err store_judge(struct store *s, enum vs_err err);
 /* Bring a missing page into the cache; no lock held. */
 enum vs_err VS_MUST_USE store_fault(struct store *s, struct tree_ref miss);
 /*
@@ -81,7 +86,7 @@ enum vs_err VS_MUST_USE store_fault(struct store *s, struct tree_ref miss);
  * lock, and the lock released: do what helps.  VS_OK: try again.
  */
 enum vs_err VS_MUST_USE store_help(struct store *s, enum vs_err why, struct tree_ref miss,
-				   bool use_reserve, bool *relieved);
+				   bool *relieved);
 uint64_t store_tree_reserve(const struct store *s, bool use_reserve);
 
 /* --- store_apply.c --- */

@@ -95,15 +95,31 @@ static enum vs_err look_at(void *arg, const char *name)
 	else if (!strcmp(name, TREE_FILE) || !strcmp(name, "log") || !strncmp(name, "segments.", 9))
 		c->parts = true;
 	else if (strcmp(name, LOCK_FILE) && strcmp(name, "admin.sock") &&
-		 strcmp(name, "lost+found"))
+		 strcmp(name, "lost+found") && strncmp(name, "veristore.", 10))
 		c->foreign = true;
 	return VS_OK;
+}
+
+/*
+ * The segment size of a new store that names none: the default, less on a
+ * small disk, where the few segments that are always kept would fill it.
+ */
+static uint64_t fitting_segment(struct env *env, uint64_t chunk)
+{
+	uint64_t segment = STORE_SEGMENT_DEFAULT;
+	struct env_space space;
+
+	if (env->ops->space(env, &space))
+		return segment;
+	while (segment > 4 * chunk && segment > space.free_bytes / 64)
+		segment /= 2;
+	return segment;
 }
 
 static enum vs_err check_sizes(const struct store_config *c, struct store *s)
 {
 	uint64_t chunk = c->chunk_bytes ? c->chunk_bytes : STORE_CHUNK_DEFAULT;
-	uint64_t segment = c->segment_bytes ? c->segment_bytes : STORE_SEGMENT_DEFAULT;
+	uint64_t segment = c->segment_bytes ? c->segment_bytes : fitting_segment(c->env, chunk);
 
 	if (chunk & (chunk - 1) || chunk < (64u << 10) || chunk > (4u << 20) ||
 	    segment % CHECKSUM_BLOCK || segment < LOG_SEGMENT_MIN || segment > LOG_SEGMENT_MAX ||
@@ -304,6 +320,9 @@ static enum vs_err recover_once(struct store *s, const struct superblock *sb,
 	err = segtable_read(s->env, sb->generation, sb->segments, &segs);
 	if (!err)
 		err = tree_open(&tc, &sb->tree, &s->tree);
+	/* a superblock names a tree: without the file it is damage, not a directory to fill */
+	if (err == VS_ERR_NOENT)
+		err = VS_ERR_CORRUPT_PAGE;
 	if (!err)
 		err = log_open(&lc, &sb->log, segs, sb->segments.count, replay, s, &report->log,
 			       &s->log);
@@ -324,6 +343,9 @@ static const char *sentence(enum vs_err err)
 	case VS_ERR_CORRUPT_SUPER:
 		return "the store has no valid superblock (file super); veristore-admin repair "
 		       "salvages what verifies into a new store";
+	case VS_ERR_CORRUPT_PAGE:
+		return "the file tree is missing or a page of it that start-up needs is damaged; "
+		       "veristore-admin repair salvages what verifies into a new store";
 	case VS_ERR_LOCKED:
 		return "the data directory is in use by another veristore process";
 	case VS_ERR_NEWER_FORMAT:
@@ -376,12 +398,30 @@ static enum vs_err recover(struct store *s, struct store_report *report)
 	return VS_OK;
 }
 
+/* What is in the directory; an error when this is no place for a store. */
+static enum vs_err survey(const struct store_config *config, struct contents *c)
+{
+	enum vs_err err;
+
+	*c = (struct contents){false, false, false, false};
+	err = config->env->ops->list(config->env, "", look_at, c);
+	if (err)
+		return err;
+	if (c->super || c->creating)
+		return VS_OK;
+	if (c->parts)
+		return VS_ERR_CORRUPT_SUPER;
+	if (c->foreign)
+		return VS_ERR_NOT_STORE;
+	return config->create ? VS_OK : VS_ERR_NOENT;
+}
+
 /* Open what is there, or make a store where nothing is; never overwrite one. */
 static enum vs_err open_or_create(struct store *s, const struct store_config *config,
 				  struct store_report *report)
 {
-	struct contents c = {false, false, false, false};
-	enum vs_err err = s->env->ops->list(s->env, "", look_at, &c);
+	struct contents c;
+	enum vs_err err = survey(config, &c); /* again: now we have the lock */
 
 	if (err)
 		return err;
@@ -389,10 +429,6 @@ static enum vs_err open_or_create(struct store *s, const struct store_config *co
 		err = s->env->ops->open(s->env, SUPERBLOCK_FILE, ENV_WRITE, &s->super);
 		return err ? err : recover(s, report);
 	}
-	if (c.parts && !c.creating)
-		return VS_ERR_CORRUPT_SUPER;
-	if (c.foreign)
-		return VS_ERR_NOT_STORE;
 	if (!config->create)
 		return VS_ERR_NOENT;
 	report->created = true;
@@ -433,13 +469,16 @@ enum vs_err store_open(const struct store_config *config, struct store_report *r
 		       struct store **out)
 {
 	struct store *s;
+	struct contents c;
 	enum vs_err err;
 
 	memset(report, 0, sizeof *report);
 	s = store_new(config);
 	if (!s)
 		return VS_ERR_NOMEM;
-	err = s->env->ops->lock(s->env, LOCK_FILE);
+	err = survey(config, &c); /* a foreign directory gets no lock file */
+	if (!err)
+		err = s->env->ops->lock(s->env, LOCK_FILE);
 	if (!err)
 		err = open_or_create(s, config, report);
 	if (!err)

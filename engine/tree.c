@@ -362,6 +362,7 @@ enum vs_err tree_touch(struct tree *t, struct bytes key, struct tree_ref *miss)
 		if (f->epoch == t->cache.epoch)
 			continue;
 		f->epoch = t->cache.epoch;
+		t->touched++;
 		t->touched_old += f->state != TCACHE_DIRTY;
 		t->touched_branch += i + 1 < t->path.height;
 	}
@@ -380,7 +381,7 @@ static uint64_t pages_needed(const struct tree *t, uint32_t ops)
 {
 	uint32_t height = t->root.height ? t->root.height : 1;
 
-	if (!t->touched_branch && !t->touched_old)
+	if (!t->touched)
 		return (uint64_t)ops * (2 * height + 1) + 2;
 	return (uint64_t)t->touched_old + ops + t->touched_branch + ops / 24 + height + 2;
 }
@@ -391,15 +392,21 @@ enum vs_err tree_reserve(struct tree *t, uint32_t ops, uint64_t reserve_pages)
 	/* Freezing takes one page per bitmap page before it gives back the last ones. */
 	uint64_t keep = reserve_pages + 2ull * tspace_chunks(t->space.file_pages);
 	bool evicted, enough;
+	enum vs_err e = VS_OK;
 
 	tree_sweep(t, false);
 	need = pages_needed(t, ops);
-	t->touched_old = t->touched_branch = 0;
+	t->touched = t->touched_old = t->touched_branch = 0;
 	dirty = t->cache.count[TCACHE_DIRTY] + t->cache.count[TCACHE_FROZEN];
 	if (t->root.height + 2 > TREE_HEIGHT_MAX || tspace_free_count(&t->space) < need + keep)
-		return VS_ERR_NOSPC;
-	if (dirty + need + tree_frames_clean_min(t) > t->cache.frames)
-		return VS_ERR_BUSY;
+		e = VS_ERR_NOSPC;
+	else if (dirty + need + tree_frames_clean_min(t) > t->cache.frames)
+		e = VS_ERR_BUSY;
+	if (e != VS_OK) {
+		/* the next attempt touches, and counts, the same pages anew */
+		tcache_next_epoch(&t->cache);
+		return e;
+	}
 	enough = tcache_reserve(&t->cache, (uint32_t)need, &evicted);
 	if (evicted)
 		t->version++;

@@ -116,8 +116,13 @@ bool tcache_reserve(struct tcache *c, uint32_t n, bool *evicted)
 	while (c->count[TCACHE_FREE] < want && evict(c, spared))
 		*evicted = true;
 	enough = c->count[TCACHE_FREE] >= n;
-	c->epoch = c->epoch == UINT32_MAX ? 1 : c->epoch + 1;
+	tcache_next_epoch(c);
 	return enough;
+}
+
+void tcache_next_epoch(struct tcache *c)
+{
+	c->epoch = c->epoch == UINT32_MAX ? 1 : c->epoch + 1;
 }
 
 uint32_t tcache_make_free(struct tcache *c)

@@ -70,6 +70,7 @@ static inline void tcache_mark(struct tcache *c, uint32_t f)
  * one.  Then a new epoch begins.  False: not enough.  *evicted: some went.
  */
 bool tcache_reserve(struct tcache *c, uint32_t n, bool *evicted);
+void tcache_next_epoch(struct tcache *c);
 /* One free frame, evicting any clean one; TCACHE_NONE when there is none. */
 uint32_t tcache_make_free(struct tcache *c);
 

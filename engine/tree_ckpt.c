@@ -91,6 +91,9 @@ void tree_freeze(struct tree *t, struct tree_image *image)
 	t->frozen_root = t->root;
 	t->gen++;
 	t->version++;
+	/* what was dirty when it was touched must be counted again as a page to copy */
+	t->touched = t->touched_old = t->touched_branch = 0;
+	tcache_next_epoch(&t->cache);
 	t->ckpt = TREE_CKPT_FROZEN;
 }
 

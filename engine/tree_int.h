@@ -65,8 +65,8 @@ struct tree {
 	struct tree_path path;
 	uint64_t path_version;
 
-	/* Pages first touched in this epoch: not dirty ones; branches. */
-	uint32_t touched_old, touched_branch;
+	/* Pages first touched in this epoch: all; not dirty ones; branches. */
+	uint32_t touched, touched_old, touched_branch;
 
 	/* Frames with .empty: leaves without cells that tree_sweep is to remove. */
 	uint32_t *empty;

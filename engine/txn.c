@@ -38,6 +38,7 @@ void txn_reset(struct txn *t)
 	t->bad = VS_OK;
 	t->data = bytes_of(NULL, 0);
 	t->use_reserve = false;
+	t->lazy = false;
 }
 
 void txn_session(struct txn *t, uint64_t session, uint64_t sequence)

@@ -71,6 +71,7 @@ struct txn {
 	enum vs_err bad;
 	struct bytes data;
 	bool use_reserve;   /* frees space: may use what is reserved for that */
+	bool lazy;          /* promises nothing yet: need not be in the kernel when answered */
 	uint8_t local[512]; /* small transactions need no heap */
 };
 

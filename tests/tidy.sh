@@ -144,16 +144,22 @@ check_text()
 	done
 }
 
+# A number as a word or as a part of a test's name.
+number()
+{
+	echo "(^|[^A-Za-z0-9])$1([^0-9]|\$)"
+}
+
 # Each invariant "- E3 ..." of a folder's README has code and a test.
 check_invariants()
 {
-	for row in E:engine C:consensus F:fs; do
+	for row in E:engine C:consensus V:fs; do
 		dir=${row#*:}
 		[ -f "$dir/README.md" ] || continue
 		sed -nE "s/^[-*] +\**(${row%%:*}[0-9]+)\b.*/\1/p" "$dir/README.md" | while read -r n; do
-			grep -rqw --include='*.[ch]' "$n" "$dir" ||
+			grep -rqE --include='*.[ch]' "$(number "$n")" "$dir" ||
 				echo "$dir/README.md:1: invariant $n has no assert or comment in code"
-			grep -rqw "$n" tests --include='*.[ch]' --include='*.sh' --include='*.txt' ||
+			grep -rqE "$(number "$n")" tests --include='*.[ch]' --include='*.sh' --include='*.txt' ||
 				echo "$dir/README.md:1: invariant $n has no test"
 		done
 	done
@@ -162,7 +168,7 @@ check_invariants()
 check_faults()
 {
 	sed -nE 's/^[-*] +(F[0-9]+)\b.*/\1/p' "$1" | while read -r n; do
-		grep -rqw --include='*.[ch]' --include='*.sh' --include='*.txt' "$n" tests ||
+		grep -rqE --include='*.[ch]' --include='*.sh' --include='*.txt' "$(number "$n")" tests ||
 			echo "$1:1: fault $n has no test"
 	done
 }

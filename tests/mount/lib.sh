@@ -16,11 +16,12 @@
 #   vs_wait SECONDS CMD...   until CMD succeeds; fails when the time is over
 #   vs_admin ARGS...         veristore-admin -s $DATA ARGS
 #   vs_scrub_clean           fail unless scrub finds nothing
+#   vs_unshare               go on in a mount name space of our own (as root), from the top
 #   fail TEXT                end the case as failed
 #   skip TEXT                end the case as skipped
 #
-# DATA and MNT may be changed by the case (or set for one call: MNT=... vs_mount)
-# as long as they stay below $T.  Daemons are ended by the pid in DATA's
+# $SRC is the top of the source tree.  DATA and MNT may be changed by the case as
+# long as they stay below $T.  Daemons are ended by the pid in DATA's
 # veristore.pid, never by name.
 set -u
 
@@ -44,7 +45,9 @@ fail()
 command -v fusermount3 >/dev/null || skip "no fusermount3 here (package fuse3)"
 (: <>/dev/fuse) 2>/dev/null || skip "/dev/fuse cannot be opened: not permitted"
 
-VS_BIN=${VS_BIN:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/build/release}
+SRC=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+SELF=$SRC/tests/mount/${0##*/}
+VS_BIN=${VS_BIN:-$SRC/build/release}
 [ -x "$VS_BIN/veristore" ] || skip "veristore was not built"
 PATH=$VS_BIN:$PATH
 
@@ -132,6 +135,16 @@ vs_admin()
 vs_scrub_clean()
 {
 	vs_admin scrub >"$T/scrub.out" 2>&1 || fail "scrub is not clean: $(cat "$T/scrub.out")"
+}
+
+# What the case mounts over /dev or /sbin is then seen by nobody else.
+vs_unshare()
+{
+	[ -z "${VS_UNSHARED:-}" ] || return 0
+	unshare -m true 2>/dev/null || skip "no mount name spaces here"
+	trap - EXIT
+	rm -rf "$T"
+	VS_UNSHARED=1 exec unshare -m --propagation private bash "$SELF"
 }
 
 # Everything of this case, found by pid files and by mount points below $T.

@@ -79,6 +79,7 @@ static void full_queue(void **state)
 }
 
 /* Fill `count` segments and adopt what a checkpoint covers. */
+/* Rolls through small segments; env_mem refuses no write, the log's own E24 assert does. */
 static void fill(struct rig *r, unsigned count)
 {
 	struct log_position before, now;

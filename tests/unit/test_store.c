@@ -86,6 +86,7 @@ static void test_put_reopen(void **state)
 	env_mem_free(m);
 }
 
+/* E1: what is ordered is applied at once; E6: ids. */
 static void test_conditions(void **state)
 {
 	struct env_mem *m = env_mem_new(2);
@@ -129,7 +130,7 @@ static void test_conditions(void **state)
 	env_mem_free(m);
 }
 
-/* Write a content of n chunks with extents, read it back in odd pieces, across a restart. */
+/* E2, E5.  Write a content of n chunks with extents, read it back in odd pieces, across a restart. */
 static void test_content(void **state)
 {
 	struct env_mem *m = env_mem_new(3);
@@ -154,7 +155,8 @@ static void test_content(void **state)
 		txn_init(&t);
 		t.data = bytes_of(data + (size_t)i * CHUNK, CHUNK);
 		txn_chunk(&t, 0, CHUNK, 1);
-		assert_int_equal(object_txn_extent(s, &t, content, e.start, e.end, &e, 8, &alloc), VS_OK);
+		assert_int_equal(object_txn_extent(s, &t, content, e.start, e.end, &e, 8, &alloc),
+				 VS_OK);
 		assert_int_equal(store_propose(s, &t, &res), VS_OK);
 		txn_fini(&t);
 	}
@@ -209,12 +211,89 @@ static void test_content(void **state)
 	env_mem_free(m);
 }
 
+/* Many ranges in one transaction, several of them in one extent, against a plain array. */
+static void test_extents_random(void **state)
+{
+	enum { BLOCKS = 256, ROUNDS = 300 };
+	struct env_mem *m = env_mem_new(4);
+	struct store *s = open_store(m, true);
+	uint8_t *want = calloc(BLOCKS, OBJECT_BLOCK), *back = malloc(BLOCKS * OBJECT_BLOCK);
+	uint8_t *data = malloc(BLOCKS * OBJECT_BLOCK);
+	bool hole[BLOCKS];
+	struct rnd rnd = rnd_of(11);
+	int64_t alloc = 0;
+	uint64_t content;
+
+	(void)state;
+	memset(hole, 1, sizeof hole);
+	assert_int_equal(store_new_ids(s, 1, &content), VS_OK);
+	for (int round = 0; round < ROUNDS; round++) {
+		struct object_extent e[8];
+		struct store_result res;
+		uint32_t n = 0, at = 0, pos = (uint32_t)rnd_below(&rnd, 40);
+		int64_t count = 0;
+		struct txn t;
+
+		txn_init(&t);
+		if (rnd_chance(&rnd, 1, 4)) {
+			uint32_t len = 1 + (uint32_t)rnd_below(&rnd, 30);
+
+			assert_int_equal(object_txn_hole(s, &t, content,
+							 (uint64_t)pos * OBJECT_BLOCK,
+							 (uint64_t)(pos + len) * OBJECT_BLOCK, 99,
+							 &alloc),
+					 VS_OK);
+			memset(want + (size_t)pos * OBJECT_BLOCK, 0, (size_t)len * OBJECT_BLOCK);
+			memset(hole + pos, 1, len);
+		}
+		while (!t.items && n < 8 && pos < BLOCKS - 16) {
+			uint32_t len = 1 + (uint32_t)rnd_below(&rnd, 12);
+			size_t off = (size_t)pos * OBJECT_BLOCK;
+
+			e[n] = (struct object_extent){off, off + (size_t)len * OBJECT_BLOCK, 0, at,
+						      0};
+			memset(data + at, round + (int)n, (size_t)len * OBJECT_BLOCK);
+			memcpy(want + off, data + at, (size_t)len * OBJECT_BLOCK);
+			memset(hole + pos, 0, len);
+			txn_chunk(&t, at, len * OBJECT_BLOCK, 1);
+			at += len * OBJECT_BLOCK;
+			pos += len + (uint32_t)rnd_below(&rnd, 20);
+			n++;
+		}
+		if (n) {
+			t.data = bytes_of(data, at);
+			assert_int_equal(object_txn_extents(s, &t, content, e, n, false, 99,
+							    &alloc),
+					 VS_OK);
+		}
+		assert_int_equal(store_propose(s, &t, &res), VS_OK);
+		txn_fini(&t);
+		assert_int_equal(object_read(s, content, 0, back, BLOCKS * OBJECT_BLOCK), VS_OK);
+		assert_memory_equal(back, want, BLOCKS * OBJECT_BLOCK);
+		for (int i = 0; i < BLOCKS; i++)
+			count += !hole[i];
+		assert_int_equal(alloc, count * OBJECT_BLOCK);
+		if (round % 32 == 31) {
+			struct store_gc_result gc;
+
+			assert_int_equal(store_gc(s, NULL, &gc), VS_OK);
+			assert_int_equal(gc.leaked_chunks, 0);
+		}
+	}
+	assert_int_equal(store_close(s), VS_OK);
+	free(want);
+	free(back);
+	free(data);
+	env_mem_free(m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_put_reopen),
 		cmocka_unit_test(test_conditions),
 		cmocka_unit_test(test_content),
+		cmocka_unit_test(test_extents_random),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

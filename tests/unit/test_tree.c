@@ -421,7 +421,7 @@ static void delete_all(struct fixture *f, int order)
 	}
 }
 
-/* E10 .. E19 */
+/* E10, E11, E12, E13, E14, E15 by tree_check after the steps; E16 by tiny pools; E17, E18 */
 static void run_all(void)
 {
 	static const struct {
