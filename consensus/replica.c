@@ -85,10 +85,10 @@ static void *maintain_main(void *arg)
 enum vs_err replica_open(const struct replica_config *config, struct replica **out)
 {
 	struct replica *r = calloc(1, sizeof *r);
-	enum vs_err err = r ? VS_OK : VS_ERR_NOMEM;
+	enum vs_err err;
 
-	if (err)
-		return err;
+	if (!r)
+		return VS_ERR_NOMEM;
 	r->config = *config;
 	/* whoever owned anything here is gone: this store has one mount */
 	err = object_sweep_sessions(config->store, 0);

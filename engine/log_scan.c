@@ -199,7 +199,7 @@ enum vs_err log_scan_vouched(struct log_scan *s, uint64_t index, bool probe, boo
 	for (uint32_t off = s->off; off + LOG_RECORD_HEADER <= s->bytes;) {
 		len = s->bytes - off < WINDOW ? s->bytes - off : WINDOW;
 		err = fetch(s, off, len, &p);
-		if (err)
+		if (err || !p)
 			return err;
 		if (!own_records(s, p, len, &synced) && probe)
 			return VS_OK;

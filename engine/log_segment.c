@@ -218,6 +218,7 @@ enum vs_err segment_sync_all(struct log *l, struct segment_list *list)
 
 	while (!err && s != last) {
 		s = list->head;
+		vs_assert(s);
 		list->head = s->next;
 		if (!list->head)
 			list->tail = NULL;

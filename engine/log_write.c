@@ -18,7 +18,7 @@ static void queue_iov(struct queue *q, const void *p, uint32_t len)
 		last->iov_len += len;
 		return;
 	}
-	vs_assert(q->iov_count < LOG_QUEUE_IOV);
+	vs_assert(q->iov && q->iov_count < LOG_QUEUE_IOV);
 	q->iov[q->iov_count++] = (struct iovec){(void *)(uintptr_t)p, len};
 	r->iov_count++;
 }

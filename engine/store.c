@@ -454,7 +454,7 @@ static enum vs_err chunk_locate(struct store *s, const struct key *k, uint32_t o
 				struct chunk_slice *out)
 {
 	for (;;) {
-		struct chunk_record c;
+		struct chunk_record c = {.len = 0};
 		struct tree_ref miss;
 		struct bytes v;
 		enum vs_err err;

@@ -120,7 +120,7 @@ static enum vs_err sweep_one(struct store *s, const struct mark *x)
 {
 	uint8_t v[CHUNK_VALUE_MAX];
 	struct store_result res;
-	struct chunk_record c;
+	struct chunk_record c = {.refs = 0};
 	struct key k;
 	struct txn t;
 	size_t len;

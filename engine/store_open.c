@@ -94,8 +94,8 @@ static enum vs_err look_at(void *arg, const char *name)
 		c->creating = true;
 	else if (!strcmp(name, TREE_FILE) || !strcmp(name, "log") || !strncmp(name, "segments.", 9))
 		c->parts = true;
-	else if (strcmp(name, LOCK_FILE) && strcmp(name, "admin.sock") &&
-		 strcmp(name, "lost+found") && strncmp(name, "veristore.", 10))
+	else if (strcmp(name, LOCK_FILE) != 0 && strcmp(name, "admin.sock") != 0 &&
+		 strcmp(name, "lost+found") != 0 && strncmp(name, "veristore.", 10) != 0)
 		c->foreign = true;
 	return VS_OK;
 }

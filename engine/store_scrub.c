@@ -110,7 +110,7 @@ static bool take(void *arg, struct bytes key, struct bytes value)
 static enum vs_err scrub_chunk(struct scrub *c, uint64_t index, uint32_t off, uint8_t *buf)
 {
 	uint8_t v[CHUNK_VALUE_MAX];
-	struct chunk_record rec;
+	struct chunk_record rec = {.len = 0};
 	struct key k;
 	size_t len;
 	enum vs_err err;

@@ -122,7 +122,7 @@ enum vs_err superblock_decode(const uint8_t in[SUPERBLOCK_BYTES], struct superbl
 	struct reader r = reader_of(in, OFF_SUM);
 	uint32_t format, features, flags;
 
-	if (memcmp(reader_take(&r, 8), magic, 8) ||
+	if (memcmp(reader_take(&r, 8), magic, 8) != 0 ||
 	    get_le64(in + OFF_SUM) != checksum_xxh3(in, OFF_SUM))
 		return VS_ERR_CORRUPT_SUPER;
 	format = reader_le32(&r);

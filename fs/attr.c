@@ -218,7 +218,7 @@ enum vs_err vfs_setattr(struct fs *fs, struct vfs_call *c, uint64_t id, const st
 		txn_fini(&t);
 		/* An explicit time wins over one noted by a read. */
 		if (!err && (rest & (VFS_SET_ATIME | VFS_SET_ATIME_NOW)))
-			atomic_store(&i->atime_ns, 0);
+			(void)committer_drop_atime(fs, i);
 	}
 	inode_give(&fs->table, i);
 	return err ? err : vfs_getattr(fs, id, out);

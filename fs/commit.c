@@ -27,9 +27,10 @@ struct step {
 	uint32_t count;
 	const struct object_extent *clone; /* extents of chunks that are there already */
 	uint32_t clones;
-	bool final;     /* the commit: everything dirty is in it */
-	bool cut;       /* remove extents behind the end of the file, too */
-	uint64_t fresh; /* a new content id for the record; 0: none needed so far */
+	bool final;             /* the commit: everything dirty is in it */
+	bool cut;               /* remove extents behind the end of the file, too */
+	uint64_t fresh;         /* a new content id for the record; 0: none needed so far */
+	uint64_t dropped_bytes; /* of the content it replaces */
 };
 
 static uint64_t block_up(uint64_t off)
@@ -188,6 +189,7 @@ static enum vs_err VS_MUST_USE step_content(struct step *s, struct txn *t, struc
 	}
 	if (d->listed)
 		txn_del(t, &k);
+	s->dropped_bytes = o->alloc_bytes;
 	return old ? object_txn_drop_content(s->fs->store, t, old) : VS_OK;
 }
 
@@ -282,6 +284,8 @@ static enum vs_err VS_MUST_USE step_do(struct step *s, struct vfs_call *c)
 		free(own);
 	} while (fs_again(&err, &rounds));
 	txn_fini(&t);
+	if (!err)
+		fs_dropped(s->fs, s->dropped_bytes);
 	return err;
 }
 

@@ -6,6 +6,15 @@
 
 /* --- access times */
 
+bool committer_drop_atime(struct fs *fs, struct inode *i)
+{
+	bool had = atomic_exchange(&i->atime_ns, 0) != 0;
+
+	if (had)
+		atomic_fetch_sub(&fs->atimes, 1);
+	return had;
+}
+
 /* Write the times of `count` inodes in one transaction; nobody is promised anything. */
 static enum vs_err VS_MUST_USE write_atimes(struct fs *fs, struct inode *const *v, uint32_t count)
 {
@@ -33,9 +42,12 @@ static void flush_atimes(struct fs *fs, struct inode **v, uint32_t count)
 		/* One of them is gone: the others one by one.  A time lost is no loss. */
 		if (err == VS_ERR_COND && count > 1)
 			(void)!write_atimes(fs, &v[n], 1);
-		atomic_store(&v[n]->atime_ns, 0);
+		(void)committer_drop_atime(fs, v[n]);
 		if (!inode_draft(v[n]) && inode_clean(&fs->table, v[n]))
 			inode_put(&fs->table, v[n]);
+		/* read again meanwhile */
+		if (atomic_load(&v[n]->atime_ns))
+			inode_dirty(&fs->table, v[n]);
 		inode_put(&fs->table, v[n]);
 	}
 }
@@ -85,6 +97,16 @@ enum vs_err committer_run(struct fs *fs, bool all)
 	return first;
 }
 
+/* One thread does it, for all who find too many. */
+void committer_limit_atimes(struct fs *fs)
+{
+	if (atomic_load_explicit(&fs->atimes, memory_order_relaxed) <= FS_ATIMES_MAX ||
+	    atomic_exchange(&fs->writing_atimes, true))
+		return;
+	(void)committer_run(fs, false);
+	atomic_store(&fs->writing_atimes, false);
+}
+
 /* --- too much dirty */
 
 void committer_relieve(struct fs *fs)
@@ -112,11 +134,18 @@ void committer_relieve(struct fs *fs)
 static void *committer(void *arg)
 {
 	struct fs *fs = arg;
+	bool due_now = false;
 
 	mutex_lock(&fs->lock);
 	while (!fs->stop) {
-		if (cond_wait_ms(&fs->wake, &fs->lock, fs->commit_ms))
+		if (!fs->commit_ms)
+			cond_wait(&fs->wake, &fs->lock);
+		else if (!cond_wait_ms(&fs->wake, &fs->lock, fs->commit_ms))
+			due_now = true;
+		notify_run(fs);
+		if (!due_now)
 			continue;
+		due_now = false;
 		mutex_unlock(&fs->lock);
 		(void)committer_run(fs, false);
 		mutex_lock(&fs->lock);
@@ -127,8 +156,6 @@ static void *committer(void *arg)
 
 enum vs_err committer_start(struct fs *fs)
 {
-	if (!fs->commit_ms)
-		return VS_OK;
 	if (pthread_create(&fs->committer, NULL, committer, fs))
 		return VS_ERR_NOMEM;
 	fs->committer_runs = true;

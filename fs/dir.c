@@ -269,7 +269,8 @@ void dir_name_dropped(struct fs *fs, struct inode *i, const struct object *o, bo
 		i->unlinked = true;
 		return;
 	}
-	atomic_store(&i->atime_ns, 0);
+	fs_dropped(fs, o->alloc_bytes + (d ? d->alloc_bytes : 0));
+	(void)committer_drop_atime(fs, i);
 	if (d)
 		d->listed = false;
 	draft_forget(fs, i);
@@ -357,6 +358,8 @@ enum vs_err dir_remove_pending(struct fs *fs, uint64_t id)
 		}
 	} while (fs_again(&err, &rounds));
 	txn_fini(&t);
+	if (!err)
+		notify_entry(fs, get_le64(v), name);
 	return err;
 }
 

@@ -279,8 +279,12 @@ static enum vs_err VS_MUST_USE shrink(struct fs *fs, struct inode *i, struct dra
 	}
 	if (size % WBUF_BLOCK)
 		err = dirty_block(fs, i, d, o, block_of(size));
-	/* A committed file loses its extents with the commit of the new size. */
-	if (!err && (d->replace || i->pending) && !draft_unstored(d, o))
+	/*
+	 * A committed file loses its extents with the commit of the new size; one
+	 * without a name sees no commit, and growing again must not show them.
+	 */
+	d->tail_clean = false;
+	if (!err && (d->replace || i->pending || i->unlinked) && !draft_unstored(d, o))
 		err = commit_cut(fs, i, d, c, block_up(size), UINT64_MAX);
 	if (!err)
 		wbuf_cut(&d->buf, size);

@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-enum { READ_ROUNDS_MAX = 1000, ATIMES_MAX = 4096 };
+enum { READ_ROUNDS_MAX = 1000 };
 #define DAY_NS (86400 * INT64_C(1000000000))
 
 /* --- handles */
@@ -119,9 +119,11 @@ static void delete_unlinked(struct fs *fs, struct inode *i)
 		}
 	} while (fs_again(&err, &rounds));
 	txn_fini(&t);
+	if (!err)
+		fs_dropped(fs, o.alloc_bytes);
 	if (!err && d)
 		d->listed = false;
-	atomic_store(&i->atime_ns, 0);
+	(void)committer_drop_atime(fs, i);
 	draft_forget(fs, i);
 }
 
@@ -134,6 +136,8 @@ static void give_up(struct fs *fs, struct inode *i)
 	i->pending = false;
 	if (pending && dir_remove_pending(fs, i->id))
 		fs_note_error(fs, i, VS_ERR_NOSPC);
+	/* The kernel has pages and a size of what is not there. */
+	notify_inode(fs, i->id);
 }
 
 void vfs_release(struct fs *fs, struct vfs_handle *h)
@@ -156,8 +160,7 @@ void vfs_release(struct fs *fs, struct vfs_handle *h)
 			give_up(fs, i);
 	}
 	inode_give(&fs->table, i);
-	if (atomic_load(&fs->table.dirty_count) > ATIMES_MAX)
-		(void)committer_run(fs, false);
+	committer_limit_atimes(fs);
 }
 
 void vfs_forget(struct fs *fs, uint64_t id)
@@ -191,7 +194,8 @@ static void touch_atime(struct fs *fs, struct vfs_handle *h, const struct object
 	now = fs_now(fs);
 	if (o->atime_ns > o->mtime_ns && o->atime_ns > o->ctime_ns && now - o->atime_ns < DAY_NS)
 		return;
-	atomic_store(&i->atime_ns, now);
+	if (!atomic_exchange(&i->atime_ns, now))
+		atomic_fetch_add(&fs->atimes, 1);
 	inode_dirty(&fs->table, i);
 }
 
@@ -388,7 +392,7 @@ enum vs_err vfs_flush(struct fs *fs, struct vfs_call *c, struct vfs_handle *h)
 {
 	enum vs_err err;
 
-	if (!(h->flags & VFS_OPEN_WRITE))
+	if (!(h->flags & (VFS_OPEN_WRITE | VFS_OPEN_TRUNC)) && !h->inode->pending)
 		return VS_OK;
 	err = commit_handle(fs, c, h);
 	c->index = atomic_load_explicit(&h->inode->index, memory_order_relaxed);

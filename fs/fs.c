@@ -77,7 +77,7 @@ enum vs_err fs_free(struct fs *fs)
 	while ((i = inode_next_dirty(&fs->table))) {
 		inode_claim(&fs->table, i);
 		draft_forget(fs, i);
-		atomic_store(&i->atime_ns, 0);
+		(void)committer_drop_atime(fs, i);
 		if (inode_clean(&fs->table, i))
 			inode_put(&fs->table, i);
 		inode_give(&fs->table, i);
@@ -175,6 +175,13 @@ enum vs_err fs_space_check(struct fs *fs, uint64_t len)
 			      (int64_t)(dirty < FS_SPACE_STEP ? dirty : FS_SPACE_STEP),
 			      memory_order_relaxed);
 	return VS_OK;
+}
+
+void fs_dropped(struct fs *fs, uint64_t bytes)
+{
+	/* Less is removed by the transaction itself. */
+	if (bytes > 4 * (uint64_t)fs->chunk_bytes)
+		replica_kick(fs->replica);
 }
 
 void fs_note_error(struct fs *fs, struct inode *i, enum vs_err err)

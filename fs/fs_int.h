@@ -22,10 +22,19 @@ enum {
 	FS_CUT_EXTENTS = 256,   /* extents removed in one transaction */
 	FS_CLONE_EXTENTS = 256, /* extents shared in one transaction */
 	FS_ATIME_BATCH = 128,
+	FS_ATIMES_MAX = 4096,
+	FS_NOTIFY_MAX = 32, /* words to the kernel that wait */
 };
 #define FS_BATCH_BYTES (4u << 20)    /* data in one transaction; at least a chunk */
 #define FS_SPACE_MARGIN (256u << 10) /* room kept for the commits themselves */
 #define FS_SPACE_STEP (16u << 20)    /* written between two looks at the free space */
+
+struct notify_word {
+	uint64_t id;  /* an inode, or */
+	uint64_t dir; /* a name in a directory */
+	uint16_t name_len;
+	char name[KEY_NAME_MAX];
+};
 
 struct fs {
 	struct replica *replica;
@@ -35,16 +44,20 @@ struct fs {
 	uint32_t commit_ms, chunk_bytes;
 	uint64_t dirty_limit;
 	struct inode_table table;
-	_Atomic bool noatime;
+	_Atomic bool noatime, writing_atimes;
+	_Atomic uint32_t atimes; /* inodes with an access time to be written */
 	bool ending; /* [fs_free] a last handle that goes now was not closed by its user */
 	_Atomic uint64_t dirty_bytes;
 	_Atomic int64_t space_budget;
 	_Atomic uint64_t commits, errors, handles, known;
 	pthread_t committer;
 	bool committer_runs;
-	struct mutex lock; /* of stop */
+	struct mutex lock; /* of what follows */
 	struct cond wake;
-	bool stop;
+	bool stop, notifying;
+	struct vfs_notify notify;
+	struct notify_word word[FS_NOTIFY_MAX]; /* from word_done to word_next */
+	uint32_t word_done, word_next;
 };
 
 struct vfs_handle {
@@ -69,6 +82,8 @@ enum vs_err VS_MUST_USE fs_propose(struct fs *fs, const struct txn *t, struct vf
 enum vs_err VS_MUST_USE fs_name_check(struct bytes name);
 /* VS_ERR_NOSPC when len more bytes would not fit behind what is dirty already. */
 enum vs_err VS_MUST_USE fs_space_check(struct fs *fs, uint64_t len);
+/* A content of this many bytes was dropped: have it collected soon, so that df is right. */
+void fs_dropped(struct fs *fs, uint64_t bytes);
 /* A commit nobody waits for failed: the handles of i hear of it (F93). */
 void fs_note_error(struct fs *fs, struct inode *i, enum vs_err err);
 
@@ -163,8 +178,19 @@ enum vs_err VS_MUST_USE committer_start(struct fs *fs);
 void committer_stop(struct fs *fs);
 /* Store early until the dirty bytes are below their limit; no claim is held. */
 void committer_relieve(struct fs *fs);
+/* Forget the access time that is noted for i; false when there was none. */
+bool committer_drop_atime(struct fs *fs, struct inode *i);
+/* Write access times when there are many. */
+void committer_limit_atimes(struct fs *fs);
 /* Commit every dirty inode; all: pending and replaced ones too. */
 enum vs_err committer_run(struct fs *fs, bool all);
+
+/* --- words to the kernel (notify.c) */
+
+void notify_inode(struct fs *fs, uint64_t id);
+void notify_entry(struct fs *fs, uint64_t dir, struct bytes name);
+/* Give them, with fs->lock held, which is let go meanwhile. */
+void notify_run(struct fs *fs) REQUIRES(fs->lock);
 
 /* --- attributes (attr.c, xattr.c) */
 

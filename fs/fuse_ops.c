@@ -332,14 +332,18 @@ static uint32_t open_flags(int flags)
 	       ((flags & O_ACCMODE) != O_RDONLY ? VFS_OPEN_WRITE : 0);
 }
 
-/* What the kernel may do with its cache (PERFORMANCE.md, fact 6). */
-static void cache_flags(fuse_req_t req, struct fuse_file_info *fi)
+/*
+ * What the kernel may do with its cache (PERFORMANCE.md, fact 6).  A close has
+ * nothing to commit when the handle is for reading only and its opening changed
+ * nothing; O_CREAT and O_TRUNC go with O_RDONLY, too.
+ */
+static void cache_flags(fuse_req_t req, struct fuse_file_info *fi, bool created)
 {
 	const struct fuse_glue *g = fuse_req_userdata(req);
 
 	fi->keep_cache = 1;
 	if ((fi->flags & O_ACCMODE) == O_RDONLY)
-		fi->noflush = 1;
+		fi->noflush = !created && !(fi->flags & O_TRUNC);
 	else if ((fi->flags & O_ACCMODE) == O_WRONLY && !(fi->flags & O_APPEND))
 		fi->direct_io = g->direct_writes;
 }
@@ -358,7 +362,7 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 	}
 	l.fi = *fi;
 	l.fi.fh = (uintptr_t)l.handle;
-	cache_flags(req, &l.fi);
+	cache_flags(req, &l.fi, true);
 	fuse_reply_later(fs_of(req), &l, c.index, PROMISE_NAME);
 }
 
@@ -373,7 +377,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	fi->fh = (uintptr_t)h;
-	cache_flags(req, fi);
+	cache_flags(req, fi, false);
 	if (fuse_reply_open(req, fi) == -ENOENT)
 		vfs_release(fs_of(req), h);
 }

@@ -64,7 +64,7 @@ struct inode {
 	struct vfs_handle *handles; /* [claim] list of them */
 	bool unlinked;              /* [claim] no name left; deleted by the last release */
 	bool known;                 /* [claim] and not before the kernel forgets it */
-	bool pending;               /* [claim] made by create and not committed yet */
+	_Atomic bool pending;       /* [claim] to change; made by create and not committed yet */
 	bool append;                /* [claim] pending may be committed in the background */
 	_Atomic(struct draft *) draft; /* [claim] to change; anyone may ask whether there is one */
 	_Atomic uint64_t index;        /* last log index that concerns the object; 0 none */

@@ -34,6 +34,7 @@ enum {
 	DIRECT_WRITES_MINOR = 39, /* Linux 6.6: direct writes drop the pages they change */
 	GRACE_MS = 1000,          /* how long users may keep files after mount_stop */
 	WAKE_MS = 10,
+	WATCH_MS = 500,
 };
 
 struct mount {
@@ -66,7 +67,8 @@ static struct mutex log_lock = {PTHREAD_MUTEX_INITIALIZER};
 static char *log_text;
 static size_t log_cap;
 
-static void log_line(enum fuse_log_level level, const char *format, va_list ap)
+__attribute__((format(printf, 2, 0))) static void log_line(enum fuse_log_level level,
+							   const char *format, va_list ap)
 {
 	(void)level;
 	mutex_lock(&log_lock);
@@ -348,6 +350,36 @@ static void raise_read_ahead(const struct mount *m)
 	close(fd);
 }
 
+/* What the kernel does not know it need not forget: errors do not matter. */
+static void tell_inode(void *se, uint64_t id)
+{
+	(void)fuse_lowlevel_notify_inval_inode(se, id, 0, 0);
+}
+
+static void tell_entry(void *se, uint64_t dir, struct bytes name)
+{
+	char text[KEY_NAME_MAX + 1];
+
+	memcpy(text, name.p, name.len);
+	text[name.len] = 0;
+	(void)fuse_lowlevel_notify_inval_entry(se, dir, text, name.len);
+}
+
+/*
+ * Requests that wait for each other must not hold all readers: another one
+ * comes when nobody was idle for a while.  True: look again soon.
+ */
+static bool watch(struct mount *m) REQUIRES(m->lock)
+{
+	if (atomic_load(&m->force))
+		return true;
+	if (atomic_load(&m->idle))
+		return false;
+	if (mono_ns() - atomic_load(&m->busy_from_ns) > WAKE_MS * UINT64_C(1000000))
+		cond_signal(&m->unpark);
+	return true;
+}
+
 enum vs_err mount_run(struct mount *m)
 {
 	struct sigaction sa = {.sa_handler = wake}; /* without SA_RESTART: reads end */
@@ -374,6 +406,9 @@ enum vs_err mount_run(struct mount *m)
 	if (!err && !started)
 		err = VS_ERR_NOMEM;
 	if (!err) {
+		struct vfs_notify n = {tell_inode, tell_entry, m->se};
+
+		vfs_set_notify(m->glue.fs, &n);
 		raise_read_ahead(m);
 		if (m->ready)
 			m->ready(m->arg);
@@ -383,9 +418,10 @@ enum vs_err mount_run(struct mount *m)
 		if (atomic_load(&m->force))
 			for (uint32_t i = 0; i < started; i++)
 				pthread_kill(m->worker[i], SIGUSR2);
-		cond_wait_ms(&m->changed, &m->lock, WAKE_MS * (atomic_load(&m->force) ? 1 : 100));
+		cond_wait_ms(&m->changed, &m->lock, watch(m) ? WAKE_MS : WATCH_MS);
 	}
 	mutex_unlock(&m->lock);
+	vfs_set_notify(m->glue.fs, NULL);
 	for (uint32_t i = 0; i < started; i++)
 		pthread_join(m->worker[i], NULL);
 	mutex_lock(&m->lock);
@@ -445,6 +481,10 @@ void mount_stop(struct mount *m)
 		m->detached = gone;
 		for (int ms = 0; m->ran && !m->ended && m->serving && ms < GRACE_MS; ms += WAKE_MS)
 			cond_wait_ms(&m->changed, &m->lock, WAKE_MS);
+		mutex_unlock(&m->lock);
+		/* Before the threads go: a word to the kernel may wait for one of them. */
+		vfs_set_notify(m->glue.fs, NULL);
+		mutex_lock(&m->lock);
 		atomic_store(&m->force, true);
 		m->leaving = true;
 		cond_broadcast(&m->unpark);

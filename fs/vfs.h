@@ -49,6 +49,18 @@ void vfs_wait(struct fs *fs, struct log_waiter *w);
 /* The last index ordered so far, by whomever. */
 uint64_t vfs_last_index(struct fs *fs);
 
+/*
+ * Whom to tell that the kernel's cache of an object, or of a name, is wrong: what
+ * could not be stored is not there any more.  Called from one thread of the fs,
+ * with nothing held.  NULL: nobody; returns when no call is under way.
+ */
+struct vfs_notify {
+	void (*inode)(void *arg, uint64_t id);
+	void (*entry)(void *arg, uint64_t dir, struct bytes name);
+	void *arg;
+};
+void vfs_set_notify(struct fs *fs, const struct vfs_notify *n);
+
 /* An open file; made by vfs_create and vfs_open, ended by vfs_release. */
 struct vfs_handle;
 

@@ -21,13 +21,13 @@
 
 #include <cmocka.h>
 
-enum { STABLE = 1500, PATH_CAP = TESTFS_PATH + 64, TICK_MS = 12 };
+enum { STABLE = 1500, PATH_CAP = TESTFS_PATH + 128, TICK_MS = 12 };
 
 static struct testfs tfs;
 
 static void path_of(char *path, const char *dir, const char *name)
 {
-	snprintf(path, PATH_CAP, "%s/%s", dir, name);
+	assert_true(snprintf(path, PATH_CAP, "%s/%s", dir, name) < PATH_CAP);
 }
 
 static void touch(const char *path)

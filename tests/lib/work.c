@@ -39,7 +39,7 @@ static enum vs_err open_store(struct work *w, bool create)
 struct work *work_new(uint64_t seed)
 {
 	struct work *w = calloc(1, sizeof *w);
-	struct model loaded;
+	struct model loaded = {0};
 	enum vs_err err;
 
 	vs_assert(w);

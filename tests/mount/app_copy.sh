@@ -123,10 +123,11 @@ done
 wait
 [ "$(cat count)" = 40 ] || fail "flock: $(cat count) instead of 40"
 (flock 9; exec sleep 100) 9>lock &
+holder=$!
 sleep 0.3
 flock -n lock true && fail "flock: two at once"
-kill %1
-wait
+kill $holder
+wait $holder 2>/dev/null
 flock -w 5 lock true || fail "flock: not free when the holder died"
 
 cd / || exit 1

@@ -11,6 +11,16 @@ mkfs.ext4 -q -m 0 "$T/image" && mount -o loop "$T/image" "$T/disk" 2>/dev/null |
 DATA=$T/disk/data
 
 free_bytes() { stat -f -c '%a %S' "$1" | awk '{print $1 * $2}'; }
+# vs_remount, but a start with zero bytes free has no room for a pid file.
+kill_and_start()
+{
+	local pid
+	pid=$(vs_admin status --json | sed -n 's/.*"pid": \([0-9]*\).*/\1/p')
+	[ -n "$pid" ] || fail "no pid in the status"
+	kill -KILL "$pid"
+	vs_wait 30 vs_gone "$pid" || fail "the daemon does not die"
+	vs_mount
+}
 # Write files until one fails; the good ones go to $T/good.
 fill()
 {
@@ -47,13 +57,13 @@ for size in 2500000 50000; do
 	case $(cat "$MNT/keep") in keep | new | '') ;; *) fail "keep is neither old nor new" ;; esac
 	echo keep >"$MNT/keep" 2>/dev/null
 	vs_admin status >"$T/status" || grep -q 'because' "$T/status" || fail "status: $(cat "$T/status")"
-	vs_remount
+	kill_and_start
 	check_good "full and kill -9"
 
 	# nothing at all is free below
 	dd if=/dev/zero of="$T/disk/filler" bs=64k status=none 2>/dev/null
 	dd if=/dev/zero of="$T/disk/filler2" bs=512 status=none 2>/dev/null
-	vs_remount
+	kill_and_start
 	check_good "zero bytes free and kill -9"
 	vs_scrub_clean
 	ls -l "$MNT" >/dev/null || fail "ls"
@@ -64,14 +74,13 @@ for size in 2500000 50000; do
 	find "$MNT" -name 's*' -delete || fail "rm on a full disk"
 	[ -z "$(find "$MNT" -name 's*')" ] || fail "rm left something"
 	rm -f "$T/disk/filler" "$T/disk/filler2"
-	# no room for a pid file at that start
-	[ -n "$(vs_pid)" ] || vs_admin status --json | sed -n 's/.*"pid": \([0-9]*\).*/\1/p' >"$DATA/veristore.pid"
 	vs_admin gc >/dev/null || fail "gc"
 	head -c 20000000 /dev/urandom >"$T/one"
 	resumed() { cp "$T/one" "$MNT/again" 2>"$T/cp.err"; }
 	vs_wait 30 resumed || fail "service does not resume: $(cat "$T/cp.err")"
 	cmp "$T/one" "$MNT/again" || fail "content"
 	rm "$MNT/again"
+	echo keep >"$MNT/keep" || fail "a small file when there is room"
 done
 
 # an error after write has to come out at fsync or close, of exactly that file
@@ -104,8 +113,8 @@ assert os.path.exists('keep')
 END
 	check_good "late errors"
 fi
-vs_remount
+kill_and_start
 check_good "the end"
 vs_scrub_clean
 vs_unmount
-umount "$T/disk" || fail "the disk is busy"
+vs_wait 30 umount "$T/disk" 2>/dev/null || fail "the disk is busy"

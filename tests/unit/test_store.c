@@ -130,7 +130,8 @@ static void test_conditions(void **state)
 	env_mem_free(m);
 }
 
-/* E2, E5.  Write a content of n chunks with extents, read it back in odd pieces, across a restart. */
+/* E2, E5.  Write a content of n chunks with extents, read it back in odd pieces, across a restart.
+ */
 static void test_content(void **state)
 {
 	struct env_mem *m = env_mem_new(3);
