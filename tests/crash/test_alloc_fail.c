@@ -306,7 +306,7 @@ static enum vs_err do_read(void)
 {
 	enum vs_err err = object_read(s, content, 100, back, 20000);
 
-	if (!err && (memcmp(back, data + 100, 8092) || memcmp(back + 8092, data, 11908)))
+	if (!err && (memcmp(back, data + 100, 8092) != 0 || memcmp(back + 8092, data, 11908) != 0))
 		return VS_ERR_INTERNAL;
 	return err;
 }

@@ -2,6 +2,7 @@
  * test_fs_data: bytes of files against plain arrays, through every way to
  * change them; replacement and crash (P2); a full disk (F93).
  */
+#include "fs/fs_int.h"
 #include "tests/unit/test_fs_util.h"
 
 #include <unistd.h>
@@ -388,6 +389,37 @@ static void full_disk(void **state)
 	free(b);
 }
 
+/* F93: a commit in the background failed: each handle hears of it once, then all is well. */
+static void errors_told_once(void **state)
+{
+	struct vfs_handle *h[2], *late;
+	struct world w;
+	uint64_t id, other;
+
+	(void)state;
+	world_new(&w, 8);
+	id = make_file(&w, ROOT, "f", "before");
+	other = make_file(&w, ROOT, "g", "g");
+	h[0] = open_id(&w, id, VFS_OPEN_WRITE);
+	h[1] = open_id(&w, id, VFS_OPEN_WRITE);
+	put(&w, h[0], 0, "after!");
+	fs_note_error(w.fs, h[0]->inode, VS_ERR_NOSPC);
+	OK(fs_sync(w.fs)); /* the next attempt stored it */
+	late = open_id(&w, id, VFS_OPEN_WRITE);
+	OK(vfs_flush(w.fs, &w.c, late)); /* opened after it */
+	assert_int_equal(vfs_fsync(w.fs, &w.c, h[0]), VS_ERR_NOSPC);
+	assert_int_equal(vfs_flush(w.fs, &w.c, h[1]), VS_ERR_NOSPC);
+	for (int i = 0; i < 2; i++) {
+		OK(vfs_fsync(w.fs, &w.c, h[i]));
+		close_handle(&w, h[i]);
+	}
+	close_handle(&w, late);
+	h[0] = open_id(&w, other, VFS_OPEN_WRITE);
+	close_handle(&w, h[0]); /* exactly the file concerned */
+	expect_text(&w, id, "after!");
+	world_free(&w);
+}
+
 /* Too much dirty: stored early, still invisible to a crash. */
 static void dirty_is_bounded(void **state)
 {
@@ -429,6 +461,7 @@ int main(void)
 		cmocka_unit_test(reader_during_replacement),
 		cmocka_unit_test(appends_join),
 		cmocka_unit_test(full_disk),
+		cmocka_unit_test(errors_told_once),
 		cmocka_unit_test(dirty_is_bounded),
 	};
 

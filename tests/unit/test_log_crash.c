@@ -229,6 +229,13 @@ static void torn_at_every_byte_F46(void **state)
 	rig_free(r);
 }
 
+/* Every byte is flipped; under a sanitizer, ten times slower, every seventh. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define FLIP_STEP 7u
+#else
+#define FLIP_STEP 1u
+#endif
+
 /* F50 F53 F59 F60: any byte flipped gives the right records or an error. */
 static void flip_every_byte_F53_F59(void **state)
 {
@@ -239,7 +246,7 @@ static void flip_every_byte_F53_F59(void **state)
 
 	(void)state;
 	log_position_now(r->l, &end);
-	for (uint32_t off = 0; off < end.off; off++) {
+	for (uint32_t off = 0; off < end.off; off += FLIP_STEP) {
 		c = copy(r);
 		assert_true(env_mem_flip(c->m, "log/00000000", off, (uint8_t)(1 + off % 255)));
 		env_mem_crash(c->m, ENV_MEM_KEEP, 0);
@@ -257,7 +264,7 @@ static void flip_every_byte_F53_F59(void **state)
 		}
 		copy_free(c);
 	}
-	assert_true(named > 7 * LOG_RECORD_HEADER - 72);
+	assert_true(named > (7 * LOG_RECORD_HEADER - 72) / FLIP_STEP);
 	rig_free(r);
 }
 
