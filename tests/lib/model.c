@@ -128,7 +128,6 @@ uint64_t model_content_end(const struct model_content *c)
 
 struct model_object *model_object(struct model *m, uint64_t id)
 {
-	/* cppcheck-suppress ctunullpointer ; no caller has a null model */
 	for (uint32_t i = 0; i < m->objects; i++)
 		if (m->object[i].id == id)
 			return &m->object[i];

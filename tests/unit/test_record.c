@@ -34,7 +34,7 @@ static void lengths(void **state)
 
 static void round_trip(void **state)
 {
-	uint8_t buf[LOG_RECORD_HEADER];
+	uint8_t buf[LOG_RECORD_HEADER], again[LOG_RECORD_HEADER];
 	struct record r = sample(), out;
 
 	(void)state;
@@ -43,7 +43,10 @@ static void round_trip(void **state)
 	assert_memory_equal(buf, "VSR1", 4);
 	assert_int_equal(get_le64(buf + 32), 40);
 	assert_true(record_decode(buf, &out));
-	assert_memory_equal(&r, &out, sizeof r);
+	assert_int_equal(out.header_crc, r.header_crc);
+	assert_int_equal(out.synced_index, r.synced_index);
+	record_encode(&out, again);
+	assert_memory_equal(buf, again, sizeof buf);
 }
 
 static void every_bit_counts_F53(void **state)
