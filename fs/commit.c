@@ -111,25 +111,21 @@ static enum vs_err VS_MUST_USE step_data(const struct step *s, struct txn *t, ui
 static enum vs_err VS_MUST_USE step_runs(const struct step *s, struct txn *t, uint64_t content,
 					 int64_t *delta)
 {
-	struct object_extent e[FS_BATCH_RUNS];
 	uint32_t at = 0;
-	bool to_end;
+	enum vs_err err = VS_OK;
 
-	vs_assert(s->count <= FS_BATCH_RUNS);
-	if (!s->count)
-		return VS_OK;
-	for (uint32_t n = 0; n < s->count; n++) {
+	for (uint32_t n = 0; n < s->count && !err; n++) {
 		const struct run *r = &s->run[n];
+		struct object_extent e = {.start = r->off, .end = r->off + r->len, .data_off = at};
+		bool ends_file = e.end >= s->d->size && s->cut;
 
-		e[n] = (struct object_extent){.start = r->off,
-					      .end = r->off + r->len,
-					      .data_off = at};
 		txn_chunk(t, at, r->len, 1);
+		err = object_txn_extent(s->fs->store, t, content, e.start,
+					ends_file ? UINT64_MAX : block_up(e.end), &e,
+					FS_CUT_EXTENTS * 4, delta);
 		at += r->len;
 	}
-	to_end = s->cut && e[s->count - 1].end >= s->d->size;
-	return object_txn_extents(s->fs->store, t, content, e, s->count, to_end, FS_CUT_EXTENTS * 4,
-				  delta);
+	return err;
 }
 
 /* Extents of shared chunks. */
@@ -295,17 +291,45 @@ static enum vs_err VS_MUST_USE step_do(struct step *s, struct vfs_call *c)
 
 /* --- choosing runs */
 
+/*
+ * Whether [off, ...) touches the extent that the run before it, which ends at
+ * behind, touches too: object_txn_extent cannot change one extent twice in one
+ * transaction.
+ */
+static enum vs_err VS_MUST_USE shares_extent(struct fs *fs, uint64_t content, uint64_t off,
+					     uint64_t behind, bool *out)
+{
+	struct object_extent e;
+	uint32_t count;
+	bool more;
+	enum vs_err err = commit_extents(fs, content, off, UINT64_MAX, &e, 1, &count, &more);
+
+	*out = !err && count && e.start < behind;
+	return err;
+}
+
 /* Fill run[] from the first pieces of the buffer; *pieces = how many were taken. */
-static void choose(const struct draft *d, uint32_t max, struct run *run, uint32_t *count,
-		   uint32_t *pieces)
+static enum vs_err VS_MUST_USE choose(struct fs *fs, const struct draft *d, uint64_t content,
+				      uint32_t max, struct run *run, uint32_t *count,
+				      uint32_t *pieces)
 {
 	uint32_t n = 0, i;
 	uint64_t bytes = 0;
 
 	for (i = 0; i < d->buf.count && n < max; i++) {
 		const struct wbuf_piece *p = &d->buf.v[i];
+		uint64_t behind = n ? run[n - 1].off + run[n - 1].len : 0;
+		bool shared = false;
+		enum vs_err err;
 
 		if (p->off >= d->size || bytes + p->len > FS_BATCH_BYTES)
+			break;
+		if (n && content) {
+			err = shares_extent(fs, content, p->off, behind, &shared);
+			if (err)
+				return err;
+		}
+		if (shared)
 			break;
 		run[n].off = p->off;
 		run[n].len = p->len;
@@ -316,6 +340,7 @@ static void choose(const struct draft *d, uint32_t max, struct run *run, uint32_
 	}
 	*count = n;
 	*pieces = i;
+	return VS_OK;
 }
 
 /* Store from the front of the buffer: one step; *done when nothing is left. */
@@ -326,10 +351,18 @@ static enum vs_err VS_MUST_USE store_front(struct fs *fs, struct inode *i, struc
 	uint32_t max = FS_BATCH_RUNS, pieces;
 	struct draft *d = inode_draft(i);
 	struct step s = {.fs = fs, .i = i, .d = d, .run = run, .cut = true};
-	enum vs_err err = VS_OK;
+	struct object_raw raw;
+	struct object o;
+	enum vs_err err = object_get(fs->store, i->id, &raw, &o);
 
+	if (err)
+		return err;
 	for (;;) {
-		choose(d, max, run, &s.count, &pieces);
+		uint64_t content = draft_unstored(d, &o) ? 0 : draft_content(d, &o);
+
+		err = choose(fs, d, content, max, run, &s.count, &pieces);
+		if (err)
+			return err;
 		s.final = final && pieces == d->buf.count;
 		if (!s.count && !s.final)
 			break;
